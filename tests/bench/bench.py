@@ -20,6 +20,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+from ports import free_port  # noqa: E402  (another folder of tests)
+
 BUILD = ROOT / "build" / "release"
 HAN2X = BUILD / "han2x"
 PROGRAMS = BUILD / "tests" / "bench"
@@ -34,11 +37,6 @@ class Skip(Exception):
 
 def core(number, command):
     return ["taskset", "-c", str(number)] + [str(part) for part in command]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def ask(port):

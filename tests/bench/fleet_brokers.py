@@ -8,7 +8,11 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from ports import free_port  # noqa: E402  (another folder of tests)
 
 RABBITMQ = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_S = 90
@@ -16,11 +20,6 @@ START_S = 90
 
 class Unavailable(Exception):
     """This broker cannot be run here; the text says why."""
-
-
-def free_port(host="127.0.0.1"):
-    with socket.create_server((host, 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def listens(host, port):

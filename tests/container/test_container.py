@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -17,8 +16,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "packaging/docker/Dockerfile"
-sys.path.insert(0, str(ROOT / "tests/packages"))
+sys.path[:0] = [str(ROOT / "tests/packages"), str(ROOT / "tests/e2e")]
 from box import wait_for  # noqa: E402
+from ports import free_port  # noqa: E402
 
 ENV = dict(os.environ, BUILDAH_ISOLATION="chroot", STORAGE_DRIVER="vfs")
 
@@ -65,12 +65,6 @@ def image(storage):
     subprocess.run([str(ROOT / "packaging/deb/build.sh"), "source", str(context)], check=True)
     buildah("bud", "--pull-never", "--network", "host", "-f", str(RECIPE), "-t", "han2x", str(context))
     return "localhost/han2x"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def test_what_the_image_says(image):

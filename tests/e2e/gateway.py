@@ -10,6 +10,8 @@ import threading
 import time
 import tty
 
+from ports import free_port
+
 SLOW = float(os.environ.get("SLOW", "1"))
 DEADLINE_S = 20 * SLOW
 
@@ -42,20 +44,6 @@ class Output:
 
     def close(self):
         self._end.close()
-
-
-_given_ports = set()
-
-
-def free_port():
-    """A TCP port that nobody uses now and that was not given before."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
 
 
 class Line:

@@ -10,15 +10,12 @@ import pathlib
 import re
 import socket
 import subprocess
-import sys
 
 import pytest
 
 import guest
-
-sys.path.insert(0, str(guest.ROOT / "tests/e2e"))
-import masters  # noqa: E402
-import vectors  # noqa: E402
+import masters  # guest knows where these are: tests/e2e
+import vectors
 
 PROGRAM = os.environ.get("HAN2X", str(guest.ROOT / "build/release/han2x"))
 MARK = "MARKED-STRING"

@@ -12,19 +12,14 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
-PORTS = iter(range(22000, 23000))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+from ports import free_port  # noqa: E402  (another folder of tests)
+
 SETTLE_S = 0.3
-
-
-def free_port() -> int:
-    for port in PORTS:
-        with socket.socket() as s, contextlib.suppress(OSError):
-            s.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port from 22000 to 22999")
 
 
 def _does(*command: str) -> bool:
