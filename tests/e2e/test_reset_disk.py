@@ -33,8 +33,9 @@ class Disk:
         self.conf = self.etc / "han2x.conf"
 
     def make(self):
+        """A new file each time: a copy of the old mount in somebody else's mount namespace may outlive ours."""
+        self.image.unlink(missing_ok=True)
         with open(self.image, "wb") as f:
-            f.truncate(0)
             f.truncate(SIZE)
         subprocess.run(["mkfs.ext4", "-q", "-F", str(self.image)], check=True)
         self.insert()
@@ -50,6 +51,9 @@ class Disk:
             subprocess.run(["umount", str(self.mount)], check=True)
         self.mounted = False
 
+    def _remount(self, how):
+        subprocess.run(["mount", "-o", "remount," + how, str(self.mount)], check=True)
+
     def cut(self):
         """The power fails: only what has reached the image is there afterwards."""
         kept = self.image.with_suffix(".cut")
@@ -60,11 +64,11 @@ class Disk:
 
     def found(self, marks):
         """Those of the marks that are anywhere on the disk, which must be in order."""
-        self.remove()
+        self._remount("ro")  # writes all, also when a mount namespace of another process has a copy of the mount
         check = subprocess.run(["e2fsck", "-f", "-n", str(self.image)], capture_output=True, text=True)
         assert check.returncode == 0, check.stdout + check.stderr
         raw = self.image.read_bytes()
-        self.insert()
+        self._remount("rw")
         return [m for m in marks if m.encode() in raw]
 
 
