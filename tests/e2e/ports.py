@@ -8,6 +8,7 @@ socket, which the kernel frees with the process, and which is seen as far as the
 network namespace)."""
 import errno
 import socket
+import threading
 
 FIRST, LAST, BLOCK = 24000, 31999, 100
 _held = []  # the sockets of our blocks
@@ -33,12 +34,18 @@ def _numbers():
     raise RuntimeError("no port is left from %d to %d" % (FIRST, LAST))
 
 
-_next = _numbers()
+_next, _one_at_a_time = _numbers(), threading.Lock()
+
+
+def _number():
+    with _one_at_a_time:
+        return next(_next)
 
 
 def free_port(host=""):
     """A TCP port that nobody has on `host` (every IPv4 address) and that was not given before."""
-    for port in _next:
+    while True:
+        port = _number()
         with socket.socket() as s:
             try:
                 s.bind((host, port))

@@ -5,7 +5,12 @@ import sys
 
 from ports import free_port
 
-ASK = "import ports\nprint(*(ports.free_port() for _ in range(%d)), flush=True)\ninput()"
+# many at once, too: a program that starts its servers from threads
+ASK = """import ports, sys, concurrent.futures
+sys.setswitchinterval(1e-6)
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    print(*pool.map(lambda _: ports.free_port(), range(%d)), flush=True)
+input()"""
 
 
 def test_no_outgoing_connection_can_take_one():
