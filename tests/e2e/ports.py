@@ -1,9 +1,8 @@
 """Port numbers for servers of the tests.
 
-A server here is told its port before it listens, so the port must stay free in between. The kernel
-takes outgoing connections' ports from its own range (net.ipv4.ip_local_port_range, from 32768) and
-so can any of them take a number from there; these are below it. Nor does another run of the tests
-on the machine get one: a block of numbers belongs to the process that holds the block's abstract
+A server here is told its port before it listens, so the port must stay free in between. Outgoing
+connections get theirs from the kernel's own range (net.ipv4.ip_local_port_range, from 32768); these
+are below it. Nor does another run of the tests on the machine get one: a block of numbers belongs to the process that holds the block's abstract
 socket, which the kernel frees with the process, and which is seen as far as the ports are (its
 network namespace)."""
 import errno
